@@ -19,6 +19,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'mnist_bp.data.ArrayUnpickler.find_class': ('data.html#arrayunpickler.find_class', 'mnist_bp/data.py'),
                                'mnist_bp.data.Mnist': ('data.html#mnist', 'mnist_bp/data.py'),
                                'mnist_bp.data.PickledArray': ('data.html#pickledarray', 'mnist_bp/data.py'),
+                               'mnist_bp.data.PickledArray.__init__': ('data.html#pickledarray.__init__', 'mnist_bp/data.py'),
                                'mnist_bp.data.PickledArray.__setstate__': ('data.html#pickledarray.__setstate__', 'mnist_bp/data.py'),
                                'mnist_bp.data.PickledArray.array': ('data.html#pickledarray.array', 'mnist_bp/data.py'),
                                'mnist_bp.data.PickledType': ('data.html#pickledtype', 'mnist_bp/data.py'),

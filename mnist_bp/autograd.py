@@ -83,7 +83,7 @@ def as_var(
     "`x` as a `Var`; a `Var` is given back as it is."
     return x if isinstance(x, Var) else Var(torch.as_tensor(x, dtype=like.data.dtype, device=like.data.device))
 
-# %% ../nbs/05_autograd.ipynb #2ac1b1b5
+# %% ../nbs/05_autograd.ipynb #607d5807
 def draw_graph(
     root,        # the `Var` at the end
     width=1.35,  # inches for each step from the leaves to the end
@@ -101,12 +101,15 @@ def draw_graph(
     fig = Figure(figsize=(width*(len(columns) + .3), 1 + .8*max(map(len, columns.values()))))
     ax = fig.add_axes([0, 0, 1, 1]); ax.axis('off')
     ax.set(xlim=(-.6, len(columns) - .4), ylim=(-max(map(len, columns.values()))/2 - .2, max(map(len, columns.values()))/2 + .2))
+    boxes = {}
     for v in root.tape():
-        for p in v.parents: ax.annotate('', place[id(v)], place[id(p)], arrowprops=dict(arrowstyle='-|>', color='0.6', shrinkA=20, shrinkB=24))
-        text = f'{v.name or v.op or f"{v.data.item():g}" if v.data.numel() == 1 else v.name or v.op}\n{tuple(v.data.shape)}'
-        if v.g is not None: text += f'\n‖g‖ {v.g.norm():.3g}'
-        ax.text(*place[id(v)], text, ha='center', va='center', fontsize=8,
-                bbox=dict(boxstyle='round', fc='white' if v.parents else '#dce9f7', ec='0.5'))
+        title = v.name or v.op or (f'{v.data.item():g}' if v.data.numel() == 1 else 'constant')
+        text = f'{title}\n{tuple(v.data.shape)}' + ('' if v.g is None else f'\n‖g‖ {v.g.norm():.3g}')
+        boxes[id(v)] = ax.text(*place[id(v)], text, ha='center', va='center', fontsize=8,
+                               bbox=dict(boxstyle='round', fc='white' if v.parents else '#dce9f7', ec='0.5')).get_bbox_patch()
+    for v in root.tape():
+        for p in v.parents: ax.annotate('', place[id(v)], place[id(p)], arrowprops=dict(
+            arrowstyle='-|>', color='0.6', patchA=boxes[id(p)], patchB=boxes[id(v)], shrinkA=1, shrinkB=1))
     return fig
 
 # %% ../nbs/05_autograd.ipynb #cf53671f

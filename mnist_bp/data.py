@@ -85,7 +85,7 @@ def show_digits(
         if title: ax.set_title(title, fontsize=9, pad=2)
     return fig
 
-# %% ../nbs/00_data.ipynb #49e16a69
+# %% ../nbs/00_data.ipynb #4041c9b1
 class PickledType:
     "Stands in for `numpy.dtype` while unpickling."
     def __init__(self, name, *_): self.name = name
@@ -93,6 +93,8 @@ class PickledType:
 
 class PickledArray:
     "Stands in for `numpy.ndarray` while unpickling."
+    def __init__(self, state=None):
+        if state: self.__setstate__(state)
     def __setstate__(self, state): _, self.shape, self.dtype, self.fortran, self.content = state
     def array(self):
         "The real array, `float32` or `int64`, made from its bytes."
@@ -102,15 +104,17 @@ class PickledArray:
 
 class ArrayUnpickler(pickle._Unpickler):  # the one written in Python: it does not set memory aside because a file says so
     "Reads pickled tuples, lists and NumPy arrays, and refuses everything else with an `UnpicklingError`."
+    MODULES = ('numpy', 'numpy.core.multiarray', 'numpy._core.multiarray', 'numpy.core.numeric', 'numpy._core.numeric', '_codecs')
     ALLOWED = {
         'dtype': PickledType,
         'ndarray': PickledArray,
         '_reconstruct': lambda kind, shape, dtype: PickledArray(),
+        '_frombuffer': lambda content, dtype, shape, order: PickledArray((1, shape, dtype, order == 'F', content)),
         'encode': lambda text, encoding: text.encode('latin-1'),
     }
     def find_class(self, module, name):
         "The stand-in for a name from NumPy, or for the way in which Python 3 pickles bytes for Python 2."
-        if name in self.ALLOWED and module in ('numpy', 'numpy.core.multiarray', 'numpy._core.multiarray', '_codecs'): return self.ALLOWED[name]
+        if name in self.ALLOWED and module in self.MODULES: return self.ALLOWED[name]
         raise pickle.UnpicklingError(f'it asks for {module}.{name}, which no array needs')
 
 # %% ../nbs/00_data.ipynb #9e492eab

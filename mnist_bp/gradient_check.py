@@ -24,7 +24,7 @@ def rel_error(
     difference, scale = (actual - expected).abs().max().item(), expected.abs().max().item()
     return difference/scale if scale else (float('inf') if difference else 0.)
 
-# %% ../nbs/03a_gradient_check.ipynb #bfc78b09
+# %% ../nbs/03a_gradient_check.ipynb #56e36805
 def test_grad(
     actual,    # the gradient on trial
     expected,  # the right gradient, by any other way
@@ -34,7 +34,7 @@ def test_grad(
     assert isinstance(actual, Tensor) and isinstance(expected, Tensor), \
         f'a gradient is a tensor, got {type(actual).__name__} and expected {type(expected).__name__}'
     for what in 'shape', 'dtype', 'device':
-        got, wanted = getattr(actual, what), getattr(expected, what)
+        got, wanted = (tuple(x.shape) if what == 'shape' else getattr(x, what) for x in (actual, expected))
         assert got == wanted, f'{what}: got {got}, expected {wanted}'
     assert actual.isfinite().all(), f'finite: {(~actual.isfinite()).sum()} of {actual.numel()} entries are NaN or infinite'
     assert expected.isfinite().all(), f'finite: {(~expected.isfinite()).sum()} entries of the expected gradient are NaN or infinite'
