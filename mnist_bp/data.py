@@ -64,7 +64,7 @@ def load_mnist(
     labels = [y.long() for y in (*train_labels.split([50000, 10000]), y_test)]
     return Mnist(images[0], labels[0], images[1], labels[1], images[2], labels[2])
 
-# %% ../nbs/00_data.ipynb #68f54e65
+# %% ../nbs/00_data.ipynb #bc7fe251
 def show_digits(
     x,        # images, `(n, 784)`, or one, `(784,)`
     y=None,   # a title for each: labels, or any text
@@ -72,17 +72,18 @@ def show_digits(
     size=.8,  # inches for each digit
 ):            # a matplotlib figure
     "A grid of digits, dark ink on white."
-    from matplotlib.figure import Figure
+    import matplotlib.pyplot as plt
     x = x.reshape(-1, 28, 28).cpu()
     titles = [''] * len(x) if y is None else [str(t.item() if isinstance(t, Tensor) else t) for t in (y.reshape(-1) if isinstance(y, Tensor) else y)]
     if len(titles) != len(x): raise ValueError(f'show_digits needs a title for each digit, got {len(x)} digits and {len(titles)} titles')
     ncols = min(ncols, len(x)) or 1
     nrows = -(-len(x) // ncols) or 1
-    fig = Figure(figsize=(size*ncols, (size + .22*(y is not None))*nrows), layout='constrained')
-    for ax in fig.subplots(nrows, ncols, squeeze=False).flat: ax.axis('off')
-    for ax, image, title in zip(fig.axes, x, titles):
+    fig, axes = plt.subplots(nrows, ncols, figsize=(size*ncols, (size + .22*(y is not None))*nrows), layout='constrained', squeeze=False)
+    for ax in axes.flat: ax.axis('off')
+    for ax, image, title in zip(axes.flat, x, titles):
         ax.imshow(image, cmap='gray_r', vmin=0, vmax=1)
         if title: ax.set_title(title, fontsize=9, pad=2)
+    plt.close(fig)  # so that a notebook shows it once, as the value of the cell
     return fig
 
 # %% ../nbs/00_data.ipynb #4041c9b1

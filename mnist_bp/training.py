@@ -114,20 +114,21 @@ def fit(
             if report: report(f'epoch {epoch + 1:2}   {history[-1]}')
     return history
 
-# %% ../nbs/07_training.ipynb #e8793dfe
+# %% ../nbs/07_training.ipynb #bb2f5600
 def plot_history(
     history, # a list of `Epoch`, from `fit`
 ):           # a matplotlib figure
     "The losses and the accuracy of each epoch."
-    from matplotlib.figure import Figure
-    fig = Figure(figsize=(8, 3), layout='constrained')
-    left, right = fig.subplots(1, 2)
+    import matplotlib.pyplot as plt
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout='constrained')
     epochs = range(1, len(history) + 1)
     left.plot(epochs, [e.train_loss for e in history], 'o-', label='training')
     left.plot(epochs, [e.valid_loss for e in history], 's-', label='validation')
     left.set(xlabel='epoch', ylabel='loss'); left.legend()
     right.plot(epochs, [100*e.accuracy for e in history], 's-', color='C1')
     right.set(xlabel='epoch', ylabel='validation accuracy, %')
+    for ax in (left, right): ax.xaxis.get_major_locator().set_params(integer=True)
+    plt.close(fig)
     return fig
 
 # %% ../nbs/07_training.ipynb #3fa338f9

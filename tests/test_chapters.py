@@ -23,7 +23,7 @@ socket.socket.connect = no_network
 def site(tmp_path_factory):
     "A folder with the wheel of this checkout installed in it, and nothing else."
     folder = tmp_path_factory.mktemp('wheel')
-    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '-w', folder, ROOT], check=True)
+    subprocess.run([sys.executable, '-m', 'build', '-o', folder, ROOT], check=True, capture_output=True)      # an sdist, and the wheel from it
     wheel, = folder.glob('*.whl')
     subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--target', folder/'site', wheel], check=True)
     return folder/'site'
@@ -35,10 +35,15 @@ def test_the_wheel_holds_the_package_its_data_and_its_licences(site):
     assert {'LICENSE', 'NOTICE'} <= {p.name for p in site.rglob('*.dist-info/licenses/*')}
 
 
+def pictures(notebook): return [i for i, cell in enumerate(notebook.cells) for o in cell.get('outputs', []) if 'image/png' in o.get('data', {})]
+
+
 @pytest.mark.parametrize('path', CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_runs_alone(path, site, tmp_path, monkeypatch):
     monkeypatch.setenv('PYTHONPATH', str(site))
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(PRELUDE.format(site=str(site))))
+    saved = pictures(notebook)
     NotebookClient(notebook, timeout=300, resources={'metadata': {'path': str(tmp_path)}}).execute()
+    assert pictures(notebook) == saved, 'Jupyter shows the pictures that the saved notebook shows'
     assert os.listdir(tmp_path) == [], 'a chapter leaves nothing behind'
