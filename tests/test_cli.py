@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from conftest import ROOT
 from mnist_bp.training import accuracy, load_model
 
 QUICK = ('--epochs', 1, '--hidden', 16)
@@ -23,6 +24,14 @@ def test_train_prints_each_epoch_and_the_test_accuracy(mnist_bp_command):
     assert lines[0] == '784-16-10 network, 12,730 parameters, on cpu'
     for i in (1, 2): assert re.fullmatch(rf'epoch  {i}   train loss 0\.\d{{4}}   valid loss 0\.\d{{4}}   accuracy 9\d\.\d\d%   \d+\.\d s', lines[i])
     assert re.match(r'test accuracy 9\d\.\d\d%', lines[3])
+
+
+def test_the_readme_states_what_the_main_job_reaches(mnist_bp_command):
+    _, out, _ = mnist_bp_command('train')
+    claimed = float(re.search(r'reads ([\d.]+)% of the test digits', (ROOT/'README.md').read_text(encoding='utf-8'))[1])
+    reached, seconds = map(float, re.search(r'test accuracy ([\d.]+)%   training took ([\d.]+) s', out).groups())
+    assert abs(reached - claimed) <= .25     # other processors round differently
+    assert seconds < 60
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(mnist_bp_command):
