@@ -51,13 +51,13 @@ def read_packed(
     except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError) as e:
         raise ValueError(f'{path} is damaged ({e}). Install mnist_bp again: pip install --force-reinstall mnist_bp') from None
 
-# %% ../nbs/00_data.ipynb #6dc40922
+# %% ../nbs/00_data.ipynb #9bdc5a25
 def load_mnist(
     path=None, # an `mnist.pkl.gz`; default: the copy in the package
 ):             # an `Mnist`
     "All the digits. A `ValueError` if the file is not MNIST, an `OSError` if it cannot be read."
-    source = path or files('mnist_bp')/'mnist.npz'
-    arrays = read_pickle(path) if path else read_packed(source)
+    source = files('mnist_bp')/'mnist.npz' if path is None else path
+    arrays = read_packed(source) if path is None else read_pickle(path)
     check_content(arrays, source)
     train_images, train_labels, x_test, y_test = (torch.from_numpy(array) for array in arrays)
     images = [x.float().div_(256) for x in (*train_images.split([50000, 10000]), x_test)]
@@ -118,7 +118,7 @@ class ArrayUnpickler(pickle._Unpickler):  # the one written in Python: it does n
         if name in self.ALLOWED and module in self.MODULES: return self.ALLOWED[name]
         raise pickle.UnpicklingError(f'it asks for {module}.{name}, which no array needs')
 
-# %% ../nbs/00_data.ipynb #9e492eab
+# %% ../nbs/00_data.ipynb #91b51878
 PICKLE_LIMIT = 240_000_000 # bytes: the real one unpacks to 220 million
 
 def read_pickle(
@@ -137,7 +137,7 @@ def read_pickle(
         return [to_bytes(images[0], 256), to_bytes(labels[0], 1), to_bytes(images[1], 256), to_bytes(labels[1], 1)]
     except (gzip.BadGzipFile, zlib.error, EOFError): reason = 'it is not a whole gzip file; perhaps the download broke off, or a web page was saved under its name'
     except PermissionError: raise
-    except Exception as e: reason = str(e) or type(e).__name__   # a broken pickle can fail in any way, but only fail
+    except Exception as e: reason = (str(e) or type(e).__name__).splitlines()[0]   # a broken pickle can fail in any way, but only fail
     raise ValueError(f'cannot read {path} as mnist.pkl.gz: {reason}. Delete it and get it again')
 
 def to_bytes(
@@ -145,7 +145,7 @@ def to_bytes(
     scale,  # what to multiply by
 ):          # uint8, the same shape
     "The bytes that `values` were made from. A `ValueError` if there are none."
-    numbers = (values * scale).astype(np.uint8)
+    with np.errstate(invalid='ignore'): numbers = (values * scale).astype(np.uint8)
     if not np.array_equal(numbers, values * scale): raise ValueError('its values are not those of MNIST')
     return numbers
 

@@ -153,6 +153,8 @@ BAD_PICKLES = {
     'numbers': pickle.dumps(42),
     'an object array': pickle.dumps([(np.array([print]), np.zeros(1, np.int64))]*3),
     'a structured dtype': pickle.dumps([(np.zeros(2, 'f4,i8'), np.zeros(2, np.int64))]*3),
+    'pixels that are not numbers': pickle.dumps([(np.full((2, 784), np.nan, np.float32), np.zeros(2, np.int64))]*3),
+    'a name of several lines': b'\x80\x04\x8c\x05numpy\x8c\x04a\nb\n\x93.',
     'wrong pixels': pickle.dumps([(np.full((2, 784), .3, np.float32), np.zeros(2, np.int64))]*3),
     'a shape beyond its bytes': python2_pickle([(np.zeros((2, 3), np.float32), np.zeros(2, np.int64))]*3).replace(struct.pack('<i', 3) + b't\x63', struct.pack('<i', 2**30) + b't\x63'),
     'a memo of two billion entries': b'\x80\x02]r\xff\xff\xff\x7f.',
