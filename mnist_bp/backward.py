@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['mse_grad', 'lin_grad', 'relu_grad', 'forward_and_backward']
 
-# %% ../nbs/03_manual_backward.ipynb #34d97173
-import torch
+# %% ../nbs/03_manual_backward.ipynb #50eef91d
 from .forward import lin, relu
 from .mse import mse
 

@@ -5,9 +5,6 @@
 # %% auto #0
 __all__ = ['mse']
 
-# %% ../nbs/02_mse.ipynb #3f6c5f76
-import torch
-
 # %% ../nbs/02_mse.ipynb #0f21fff9
 def mse(
     output, # `(n, 1)`: the network's answers, a column
