@@ -44,11 +44,11 @@ def test_grad(
 
 test_grad.__test__ = False  # pytest: a helper, not a test
 
-# %% ../nbs/03a_gradient_check.ipynb #c9c227e5
+# %% ../nbs/03a_gradient_check.ipynb #43d37a26
 def numeric_grad(
     f,      # a function of one tensor that gives a scalar
     x,      # where: a float64 tensor of any shape, left as it is
-    h=1e-6, # the step: about the cube root of float64's rounding error
+    h=1e-6, # the step: a little below the cube root of float64's rounding error
 ):          # the shape of `x`: `2 * x.numel()` evaluations of `f`
     "The gradient of `f` at `x` by central differences. A `ValueError` unless `x` is float64."
     if x.dtype != torch.float64: raise ValueError(f'numeric_grad needs float64, got {x.dtype}: in less, the rounding drowns the difference. Use x.double()')
