@@ -19,12 +19,13 @@ def logsumexp(
     a = x.max(-1, keepdim=True).values
     return a + (x - a).exp().sum(-1, keepdim=True).log()
 
-# %% ../nbs/06_log_softmax.ipynb #61e75f0d
+# %% ../nbs/06_log_softmax.ipynb #12d49468
 def log_softmax(
     x, # logits, `(n, c)`
 ):     # log probabilities, `(n, c)`
     "The logarithm of the softmax of each row, without overflow or underflow."
-    return x - logsumexp(x)
+    shifted = x - x.max(-1, keepdim=True).values
+    return shifted - shifted.exp().sum(-1, keepdim=True).log()
 
 # %% ../nbs/06_log_softmax.ipynb #baf1ff37
 def softmax(
@@ -64,12 +65,13 @@ def cross_entropy(
     "The mean of minus the log of the softmax probability of the right class. Bad targets are a `ValueError`."
     return nll(log_softmax(logits), targ)
 
-# %% ../nbs/06_log_softmax.ipynb #b189a1de
+# %% ../nbs/06_log_softmax.ipynb #3ddd1b55
 def cross_entropy_grad(
     logits, # `(n, c)`; its gradient `logits.g` is set
     targ,   # the right classes, `(n,)`, int64
 ):
-    "Set the gradient of the cross-entropy with respect to `logits`: softmax minus one-hot, divided by `n`."
+    "Set the gradient of the cross-entropy with respect to `logits`: softmax minus one-hot, divided by `n`. Bad targets are a `ValueError`."
+    check_targets(logits, targ)
     p = softmax(logits)
     p[torch.arange(len(targ), device=targ.device), targ] -= 1
     logits.g = p / len(targ)

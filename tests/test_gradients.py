@@ -158,3 +158,18 @@ def test_log_softmax_holds_for_huge_logits(dtype, largest):
     log_softmax.log_softmax_grad(x, out)
     log_softmax.cross_entropy_grad(x, torch.tensor([2, 0, 1]))
     assert x.g.isfinite().all()
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_softmax_of_logits_that_are_large_and_close(dtype):
+    x = torch.tensor([[1000., 992., 0.], [3e4, 3e4, 0.]], dtype=dtype)
+    p = log_softmax.softmax(x)
+    assert (p.double() - torch.softmax(x.double(), -1)).abs().max() <= 2*torch.finfo(dtype).eps
+    assert abs(log_softmax.cross_entropy(x, torch.tensor([0, 1])).double() - F.cross_entropy(x.double(), torch.tensor([0, 1]))) <= 2*torch.finfo(dtype).eps
+    log_softmax.cross_entropy_grad(x, torch.tensor([0, 1]))
+    assert (x.g[1].double() - torch.tensor([.25, -.25, 0.])).abs().max() <= torch.finfo(dtype).eps
+
+
+@pytest.mark.parametrize('targ', [[0, 10, 1], [0, -1, 1], [0, 1]])
+def test_a_gradient_of_targets_that_name_no_class_is_refused(targ):
+    with pytest.raises(ValueError, match='target'): log_softmax.cross_entropy_grad(torch.zeros(3, 10), torch.tensor(targ))
