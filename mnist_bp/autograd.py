@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-# %% ../nbs/05_autograd.ipynb #2aec1e0d
+# %% ../nbs/05_autograd.ipynb #9aca6f61
 class Var:
     "A tensor that remembers how it was made. `backward()` sets `.g` on everything it was made from."
     number = count()
@@ -50,6 +50,7 @@ class Var:
 
     def __matmul__(self, other):
         other = as_var(other, self)
+        if self.ndim != 2 or other.ndim != 2: raise ValueError(f'@ needs two matrices, got {self} and {other}')
         return Var(self.data @ other.data, (self, other), lambda g: (g @ other.data.t(), self.data.t() @ g), '@')
 
     def __pow__(self, k): return Var(self.data**k, (self,), lambda g: (g * k * self.data**(k - 1),), f'^{k}')

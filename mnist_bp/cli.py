@@ -5,17 +5,18 @@
 # %% auto #0
 __all__ = ['whole_number', 'seed_number', 'positive', 'output_file', 'usable_device', 'train', 'check', 'parser', 'main']
 
-# %% ../nbs/10_cli.ipynb #60ec28c0
-import argparse, math, sys
+# %% ../nbs/10_cli.ipynb #8b38acdd
+import argparse, math, os, sys
 from importlib.metadata import version
 from pathlib import Path
 
-# %% ../nbs/10_cli.ipynb #1a676a84
+# %% ../nbs/10_cli.ipynb #c207f569
 def whole_number(text):
     "A whole number from 1 up."
     try: value = int(text)
     except ValueError: value = 0
     if value < 1: raise argparse.ArgumentTypeError(f'needs a whole number from 1 up, got {text!r}')
+    if value >= 2**31: raise argparse.ArgumentTypeError(f'is too large: {text!r}')
     return value
 
 def seed_number(text):
@@ -39,13 +40,14 @@ def output_file(*suffixes):
         if path.suffix.lower() not in suffixes: raise argparse.ArgumentTypeError(f'needs a name that ends in {" or ".join(suffixes)}, got {text!r}')
         if path.is_dir(): raise argparse.ArgumentTypeError(f'needs a file, got the folder {text!r}')
         if not path.parent.is_dir(): raise argparse.ArgumentTypeError(f'there is no folder {str(path.parent)!r} to write {path.name!r} in')
+        if not os.access(path.parent, os.W_OK): raise argparse.ArgumentTypeError(f'the folder {str(path.parent)!r} cannot be written')
         return path
     return check
 
 def usable_device(text):
     "The name of a device on which a tensor can be made."
     import torch
-    try: torch.zeros(1, device=text)
+    try: torch.zeros(1, device=text).item()
     except (RuntimeError, AssertionError, NotImplementedError) as e:
         raise argparse.ArgumentTypeError(f'cannot use the device {text!r} on this machine: {str(e).splitlines()[0]}') from None
     return text

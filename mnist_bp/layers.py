@@ -10,7 +10,7 @@ from .forward import lin, relu
 from .mse import mse
 from .backward import lin_grad, mse_grad, relu_grad
 
-# %% ../nbs/04_class_refactor.ipynb #a42dbaf4
+# %% ../nbs/04_class_refactor.ipynb #c414ca72
 class Module:
     "A layer. A subclass says what it computes, `forward(*inputs)`, and its gradients, `bwd(out, *inputs)`."
     inputs, out, params = None, None, ()
@@ -25,7 +25,7 @@ class Module:
         name = type(self).__name__
         if self.out is None: raise RuntimeError(f'{name}.backward() has nothing to go back through: call the layer on its input first')
         if self.out.ndim and not hasattr(self.out, 'g'):
-            raise RuntimeError(f'{name}.backward() needs the gradient of its output in out.g: go back in reverse order, starting at the loss')
+            raise RuntimeError(f'{name}.backward() needs the gradient of its output in out.g: go back in reverse order, starting at the loss, before any other call')
         self.bwd(self.out, *self.inputs)
 
 # %% ../nbs/04_class_refactor.ipynb #18374803

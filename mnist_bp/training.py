@@ -6,30 +6,32 @@
 __all__ = ['accuracy', 'batches', 'make_mlp', 'SGD', 'schedule', 'Epoch', 'fit', 'plot_history', 'confusion', 'save_model',
            'write_whole', 'load_model']
 
-# %% ../nbs/07_training.ipynb #31e2c4a2
+# %% ../nbs/07_training.ipynb #3fa14eda
 import os, time
 from pathlib import Path
 from typing import NamedTuple
 import torch
 from tqdm import tqdm
 from .layers import Lin, Model, Relu
-from .log_softmax import CrossEntropy
+from .log_softmax import CrossEntropy, check_targets
 
-# %% ../nbs/07_training.ipynb #906e05d8
+# %% ../nbs/07_training.ipynb #e3b7fb87
 def accuracy(
     logits, # `(n, c)`
     targ,   # the right classes, `(n,)`
 ):          # from 0 to 1
-    "The share of examples whose largest logit is the right one."
+    "The share of examples whose largest logit is the right one. Bad targets are a `ValueError`."
+    check_targets(logits, targ)
     return (logits.argmax(-1) == targ).float().mean().item()
 
-# %% ../nbs/07_training.ipynb #a50f6453
+# %% ../nbs/07_training.ipynb #4abaf2c2
 def batches(
     x,  # `(n, m)`
     y,  # `(n,)`
     bs, # examples in a batch
 ):      # yields `(x, y)` pairs of `bs` examples; the last one may be shorter
-    "The examples once, in random order, in batches of `bs`."
+    "The examples once, in random order, in batches of `bs`. A `ValueError` if `x` and `y` differ in length, or `bs` is below 1."
+    if len(x) != len(y) or bs < 1: raise ValueError(f'batches needs as many x as y and bs of at least 1, got {len(x)} x, {len(y)} y, bs {bs}')
     for i in torch.randperm(len(x)).to(x.device).split(bs): yield x[i], y[i]
 
 # %% ../nbs/07_training.ipynb #b48d95a4
@@ -72,7 +74,7 @@ def schedule(
     "Linear warm-up, then linear decay to zero."
     return min(progress/warmup, (1 - progress)/(1 - warmup))
 
-# %% ../nbs/07_training.ipynb #2fb70a47
+# %% ../nbs/07_training.ipynb #7e791859
 class Epoch(NamedTuple):
     "What one epoch came to."
     train_loss: float # mean over the batches, while training
@@ -100,17 +102,18 @@ def fit(
         for epoch in range(epochs):
             start, losses = time.perf_counter(), []
             for x, y in batches(data.x_train, data.y_train, bs):
-                opt.lr = lr * schedule(step/steps)
+                opt.lr = lr * schedule((step + .5)/steps)   # in the middle of the step, so that none is 0
                 losses.append(model(x, y))
                 model.backward()
                 opt.step()
                 step += 1
                 bar.update()
             seconds, train_loss = time.perf_counter() - start, torch.stack(losses).mean()
-            if not train_loss.isfinite():
-                raise FloatingPointError(f'the loss became {train_loss.item()} in epoch {epoch + 1}: the steps are too large, try a learning rate below {lr}')
             logits = model.predict(data.x_valid)
-            history.append(Epoch(train_loss.item(), model.loss(logits, data.y_valid).item(), accuracy(logits, data.y_valid), seconds))
+            valid_loss = model.loss(logits, data.y_valid)
+            if not (train_loss + valid_loss).isfinite():
+                raise FloatingPointError(f'the loss became {(train_loss + valid_loss).item()} in epoch {epoch + 1}: the steps are too large, try a learning rate below {lr}')
+            history.append(Epoch(train_loss.item(), valid_loss.item(), accuracy(logits, data.y_valid), seconds))
             if report: report(f'epoch {epoch + 1:2}   {history[-1]}')
     return history
 
@@ -131,22 +134,26 @@ def plot_history(
     plt.close(fig)
     return fig
 
-# %% ../nbs/07_training.ipynb #3fa338f9
+# %% ../nbs/07_training.ipynb #5e1ad7f4
 def confusion(
     logits, # `(n, c)`
     targ,   # the right classes, `(n,)`
 ):          # counts, `(c, c)`: row = right class, column = what the network said
-    "How often each class was taken for each other."
+    "How often each class was taken for each other. Bad targets are a `ValueError`."
+    check_targets(logits, targ)
     c = logits.shape[1]
     return torch.bincount(targ*c + logits.argmax(-1), minlength=c*c).reshape(c, c)
 
-# %% ../nbs/07_training.ipynb #d64ae73f
+# %% ../nbs/07_training.ipynb #21e99b12
 def save_model(
     model, # a `Model` of `Lin` and `Relu` layers
     path,  # where to write, usually `….safetensors`
 ):
-    "Save the parameters as `w1`, `b1`, `w2`, …, whole or not at all. An `OSError` if `path` cannot be written."
+    "Save the parameters as `w1`, `b1`, `w2`, …, whole or not at all. An `OSError` if `path` cannot be written, a `ValueError` for another model."
     from safetensors.torch import save
+    kinds = [type(layer) for layer in model.layers] + [Relu, type(model.loss)]
+    if kinds != [Lin, Relu] * (len(kinds)//2) + [CrossEntropy]:
+        raise ValueError(f'save_model keeps Lin layers with Relu between them and CrossEntropy, got {", ".join(k.__name__ for k in kinds[:-2] + kinds[-1:])}')
     tensors = {f'{"wb"[i % 2]}{i//2 + 1}': p.detach().cpu().contiguous() for i, p in enumerate(model.params)}
     write_whole(path, save(tensors))
 
